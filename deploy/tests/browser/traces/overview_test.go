@@ -53,6 +53,12 @@ func request(n int, start time.Time, lasting time.Duration, operation string, st
 // serveTraces serves the pages with made-up traces, and returns their URL.
 func serveTraces(t *testing.T, documents ...[]trace.Document) string {
 	t.Helper()
+	return serve(t, func(pages http.Handler) http.Handler { return pages }, documents...)
+}
+
+// serve is serveTraces with a handler before the pages.
+func serve(t *testing.T, before func(pages http.Handler) http.Handler, documents ...[]trace.Document) string {
+	t.Helper()
 	c, err := xray.Listen(xray.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +73,7 @@ func serveTraces(t *testing.T, documents ...[]trace.Document) string {
 		},
 		Docs: func(*http.ServeMux, string) {},
 	})
-	server := httptest.NewServer(pages)
+	server := httptest.NewServer(before(pages))
 	t.Cleanup(func() {
 		pages.Close()
 		server.Close()
@@ -200,6 +206,27 @@ func TestOverview(t *testing.T) {
 	})()`)
 	p.Want(address, "/_local/traces?since=1m")
 	p.Sees("#empty", "No traces match the filter")
+}
+
+// Before the traces are loaded, the page does not say that there are none.
+func TestTraces_Loading(t *testing.T) {
+	t.Parallel()
+	loaded := make(chan struct{})
+	url := serve(t, func(pages http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/_local/api/overview" {
+				select {
+				case <-loaded:
+				case <-r.Context().Done():
+				}
+			}
+			pages.ServeHTTP(w, r)
+		})
+	}, traffic(3)...)
+	p := chromium.Open(t, url, "_local/traces")
+	p.Want(`document.getElementById("empty").checkVisibility() + document.getElementById("count").textContent`, "false")
+	close(loaded)
+	p.Want(`document.getElementById("count").textContent`, "3 traces")
 }
 
 // TestOverview_Drag selects a period in the scatter with the mouse.

@@ -34,7 +34,7 @@ function setShown(it) {
 
 const filter = filters(() => updates.change());
 const showOverview = overview({ filter, update: filter.update, open });
-let total = 0; // number of traces that match
+let total; // number of traces that match, undefined until they are loaded
 let picked = []; // ids of the traces to compare, at most two
 
 async function refresh() {
@@ -51,12 +51,13 @@ async function refresh() {
 
 function render() {
   showTraces(list, traces, { query: filter.query(), current, open, picked, pick });
-  $("count").textContent = plural(total, "trace") + (traces.length < total ? `, the newest ${traces.length.toLocaleString()} below` : "");
-  $("more").hidden = traces.length >= total;
+  const loaded = total !== undefined;
+  $("count").textContent = loaded ? plural(total, "trace") + (traces.length < total ? `, the newest ${traces.length.toLocaleString()} below` : "") : "";
+  $("more").hidden = !loaded || traces.length >= total;
   $("compare").hidden = picked.length < 2;
   $("compare").setAttribute("href", `/_local/compare?${new URLSearchParams({ a: picked[0] ?? "", b: picked[1] ?? "" })}`);
   const filtered = filter.read().size > 0;
-  $("empty").hidden = traces.length > 0;
+  $("empty").hidden = !loaded || traces.length > 0;
   $("empty").replaceChildren(
     h("p", {}, h("strong", {}, filtered ? "No traces match the filter" : "No traces yet")),
     h("p", { class: "muted" }, filtered ? "Change or clear the filter." : "Send a request, for example with a command on the ", filtered ? "" : h("a", { href: "/" }, "home page"), filtered ? "" : "."));
