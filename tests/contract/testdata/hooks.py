@@ -43,6 +43,9 @@ def rejected_correctly(case, response):
         return True
     if case.operation.label == "PUT /users" and not named:
         return True
+    # The blank U+0085 matches \S, the pattern of the query parameter.
+    if str((case.query or {}).get("userId", "")).isspace():
+        return True
     if "cursor" in (case.query or {}):
         return True  # random cursors are not valid
     if not response.content:  # HEAD
@@ -56,9 +59,10 @@ def map_case(context, case):
     """Use the same id in all parts of a valid request, so that it is not rejected for different ids."""
     if not case.meta or not case.meta.generation.mode.is_positive:
         return case
-    address = id_in_path(case) or (case.query or {}).get("userId")
-    if address and address.isspace() and case.query:
+    in_path = id_in_path(case)
+    if in_path and in_path.isspace() and case.query:
         case.query.pop("userId", None)  # a blank id is valid only in the path
+    address = in_path or (case.query or {}).get("userId")
     for part in (case.query, case.body):
         if address and isinstance(part, dict) and "userId" in part:
             part["userId"] = address
