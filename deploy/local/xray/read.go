@@ -41,7 +41,7 @@ func Read(dir, id string) (map[string][]trace.Document, error) {
 // InUse reports whether a collector uses Options.Dir.
 func InUse(dir string) bool {
 	lock := flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_RDONLY))
-	locked, err := lock.TryLock()
+	locked, err := lock.TryRLock() // shared: other calls of InUse do not count
 	_ = lock.Close()
 	return err == nil && !locked
 }
