@@ -6,7 +6,6 @@ package clients_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -113,12 +112,7 @@ func packages(t *testing.T, folder string) *tools.Env {
 		read(t, folder, "package-lock.json"),
 		func(step string) { t.Log(step) },
 	)
-	if errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testenv.SkipAbsent(t, err)
 	return env
 }
 

@@ -171,12 +171,7 @@ func preparePython(t *testing.T, _, install string) []string {
 	requirements := read(t, "python", "requirements.txt")
 	checkInstalled(t, install, "pip install ", "\n"+string(requirements), "\n%s==")
 	env, err := tools.Python(t.Context(), requirements, func(step string) { t.Log(step) })
-	if errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testenv.SkipAbsent(t, err)
 	programs := filepath.Dir(env.Program("python3"))
 	return []string{"PATH=" + programs + string(filepath.ListSeparator) + os.Getenv("PATH")}
 }

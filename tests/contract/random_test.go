@@ -4,7 +4,6 @@ import (
 	"cmp"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -37,12 +36,7 @@ func TestRandomRequests(t *testing.T) { //nolint:paralleltest // its findings de
 	testenv.SkipUnlessAll(t)
 	s := stacktest.Start(t)
 	env, err := tools.Python(t.Context(), requirements, func(step string) { t.Log(step) })
-	if errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testenv.SkipAbsent(t, err)
 	root := testenv.Root(t)
 	source, err := contract.Read(os.DirFS(filepath.Join(root, "deploy")))
 	if err != nil {

@@ -194,12 +194,7 @@ func environment(tb testing.TB) *tools.Env {
 		tb.Skip("needs an emulated AWS account")
 	}
 	env, err := tools.Python(tb.Context(), requirements, func(step string) { tb.Log(step) })
-	if errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "" {
-		tb.Skip(err)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
+	testenv.SkipAbsent(tb, err)
 	return env
 }
 

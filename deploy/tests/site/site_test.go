@@ -22,7 +22,6 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/site"
-	"github.com/userrequestapi/userdata/deploy/host/tools"
 	"github.com/userrequestapi/userdata/deploy/tests/chromium"
 )
 
@@ -97,12 +96,7 @@ func TestSite(t *testing.T) {
 func write(t *testing.T, root, dir string) {
 	t.Helper()
 	err := site.Write(t.Context(), site.Options{Root: root, Out: dir, Progress: func(step string) { t.Log(step) }})
-	if errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testenv.SkipAbsent(t, err)
 }
 
 // published is a written site.
