@@ -1,6 +1,7 @@
 package deployment_test
 
 import (
+	_ "embed"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +14,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/host/tools"
 	"github.com/userrequestapi/userdata/deploy/tests/emulator"
 )
+
+//go:embed requirements.txt
+var awsCLI []byte
 
 // restoreScripts are the AWS CLI commands in a section of docs/restore.md.
 type restoreScripts struct{ restore, compare, copyItem string }
@@ -50,9 +55,8 @@ func readRestoreScripts(t *testing.T, section, table, id string) (s restoreScrip
 func TestRestore(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	t.Parallel()
-	if _, err := exec.LookPath("aws"); err != nil {
-		t.Skip("the AWS CLI is not installed")
-	}
+	cli, err := tools.Python(t.Context(), awsCLI, func(step string) { t.Log(step) })
+	testenv.SkipAbsent(t, err)
 	c := newCheckout(t, emulator.Start(t)) // without TLS, for the CLI
 	const own, restored = "UserData-" + stageName, "UserData-" + stageName + "-restored"
 	tables, functions := dynamodb.NewFromConfig(c.account.Config()), lambda.NewFromConfig(c.account.Config())
@@ -87,6 +91,7 @@ func TestRestore(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c",
 			"unset AWS_PROFILE; export AWS_PAGER=\n"+script)
 		cmd.Env = append(os.Environ(), c.account.Env()...)
+		cmd.Env = append(cmd.Env, "PATH="+filepath.Dir(cli.Program("aws"))+string(filepath.ListSeparator)+os.Getenv("PATH"))
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s\nerror %v\n%s", script, err, out)
