@@ -21,6 +21,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
+	"github.com/userrequestapi/userdata/deploy/host/command"
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/local/datadir"
 	"github.com/userrequestapi/userdata/deploy/template"
@@ -138,7 +139,7 @@ func (a authorization) credential() (string, error) {
 }
 
 // curl returns the beginning of a curl command with authorization, and a line to run before it, or "".
-func (a authorization) curl() (before, command string, err error) {
+func (a authorization) curl() (before, line string, err error) {
 	credential, err := a.credential()
 	if err != nil {
 		return "", "", err
@@ -198,8 +199,8 @@ func openAccessKey(dataDir string) (accessKey, error) {
 	if key.curlConfig, err = filepath.Abs(datadir.CurlConfig(dataDir)); err != nil {
 		return accessKey{}, fmt.Errorf("access key of the local stack: %w", err)
 	}
-	err = writePrivate(key.curlConfig, fmt.Appendf(nil, "# curl --config %s signs requests to the local stack.\n"+
-		"aws-sigv4 = \"%s\"\nuser = \"%s:%s\"\n", quote(key.curlConfig), sigv4.Scheme(region), accessKeyID, key.secret))
+	err = writePrivate(key.curlConfig, fmt.Appendf(nil, "# curl %s signs requests to the local stack.\n"+
+		"aws-sigv4 = \"%s\"\nuser = \"%s:%s\"\n", key.curl(), sigv4.Scheme(region), accessKeyID, key.secret))
 	if err != nil {
 		return accessKey{}, fmt.Errorf("access key of the local stack: %w", err)
 	}
@@ -207,7 +208,7 @@ func openAccessKey(dataDir string) (accessKey, error) {
 }
 
 // curl returns the options of curl that sign requests.
-func (k accessKey) curl() string { return "--config " + quote(k.curlConfig) }
+func (k accessKey) curl() string { return "--config " + command.SingleQuote(k.curlConfig) }
 
 // writePrivate writes a file that only the user can read, atomically.
 func writePrivate(file string, content []byte) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/host/command"
 )
 
 // createExample creates the example item of the first collection of the API document through the API. It does nothing
@@ -102,7 +103,7 @@ func (s *Instance) curl() ([]string, error) {
 	if len(collections) == 0 {
 		for _, route := range document.Routes() {
 			if route.Method == http.MethodGet && !strings.Contains(route.Path, "{") {
-				return append(lines, curl+" "+quote(s.URL+route.Path)), nil
+				return append(lines, curl+" "+command.SingleQuote(s.URL+route.Path)), nil
 			}
 		}
 		return lines, nil
@@ -110,7 +111,7 @@ func (s *Instance) curl() ([]string, error) {
 	collection := collections[0]
 	operations := document.Paths.Value(collection.Path)
 	if id, ok := collection.Example[collection.Key]; ok {
-		lines = append(lines, curl+" "+quote(s.URL+collection.ItemPath(fmt.Sprint(id))))
+		lines = append(lines, curl+" "+command.SingleQuote(s.URL+collection.ItemPath(fmt.Sprint(id))))
 	}
 	if item := requestExample(operations.Post, collection); item != nil {
 		body, err := encode(item)
@@ -118,10 +119,10 @@ func (s *Instance) curl() ([]string, error) {
 			return nil, fmt.Errorf("encode the example of POST %s: %w", collection.Path, err)
 		}
 		lines = append(lines, fmt.Sprintf("%s -X POST %s -H 'Content-Type: %s' -d %s",
-			curl, quote(s.URL+collection.Path), contract.JSONMediaType, quote(string(body))))
+			curl, command.SingleQuote(s.URL+collection.Path), contract.JSONMediaType, command.SingleQuote(string(body))))
 	}
 	if operations.Get != nil {
-		lines = append(lines, curl+" "+quote(s.URL+collection.Path))
+		lines = append(lines, curl+" "+command.SingleQuote(s.URL+collection.Path))
 	}
 	return lines, nil
 }
@@ -158,6 +159,3 @@ func encode(example any) ([]byte, error) {
 	err := encoder.Encode(example)
 	return bytes.TrimSpace(b.Bytes()), err
 }
-
-// quote quotes a word for a shell.
-func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }

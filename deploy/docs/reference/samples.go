@@ -18,6 +18,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/host/command"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -56,8 +57,8 @@ func Samples(document *contract.Public, curl string) (map[string][]Sample, error
 		return nil, fmt.Errorf("write code samples: %w", err)
 	}
 	parsed, err := texttemplate.New("").Funcs(texttemplate.FuncMap{
-		"quote": strconv.Quote, "lower": strings.ToLower, "shell": quoteShell, "raw": quoteRaw, "backticks": quoteTemplate,
-		"triple": quoteTriple,
+		"quote": strconv.Quote, "lower": strings.ToLower, "shell": command.SingleQuote, "raw": quoteRaw,
+		"backticks": quoteTemplate, "triple": quoteTriple,
 	}).ParseFS(sampleFiles, "samples/*.tmpl")
 	if err != nil {
 		return nil, fmt.Errorf("write code samples: %w", err)
@@ -238,9 +239,6 @@ func encodeExample(value any) string {
 	}
 	return strings.TrimSpace(out.String())
 }
-
-// quoteShell quotes a word for a shell.
-func quoteShell(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
 // quoteRaw quotes a string for Go, over several lines if possible.
 func quoteRaw(text string) string {

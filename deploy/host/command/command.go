@@ -101,5 +101,8 @@ func Quote(value string) string {
 	if plain.MatchString(value) {
 		return value
 	}
-	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+	return SingleQuote(value)
 }
+
+// SingleQuote puts value in single quotes for a POSIX shell.
+func SingleQuote(value string) string { return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'" }
