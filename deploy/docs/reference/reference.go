@@ -165,7 +165,7 @@ func (p Page) render(policy, proxy string, samples *sampleCache) ([]byte, error)
 		Samples     map[string][]Sample `json:"samples,omitempty"`
 	}{p.Document.JSON(), p.Credentials, proxy, p.Curl, p.TraceURL, p.RequestURL, nil}
 	// The page is useful without samples, for example of an exported document that a strict reader rejects.
-	data.Samples, _ = samples.get(p.Document, p.Curl)
+	data.Samples, _ = samples.get(p.Document, data.Document, p.Curl)
 	listed, err := newOutline(p.Document, data.Samples)
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)

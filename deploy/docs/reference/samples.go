@@ -98,11 +98,10 @@ type sampleCache struct {
 	samples  map[string][]Sample
 }
 
-// get returns what [Samples] returns.
-func (c *sampleCache) get(document *contract.Public, curl string) (map[string][]Sample, error) {
+// get returns what [Samples] returns. source is the document in JSON, whose rendering takes milliseconds.
+func (c *sampleCache) get(document *contract.Public, source []byte, curl string) (map[string][]Sample, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	source := document.JSON()
 	if c.samples != nil && c.curl == curl && bytes.Equal(c.document, source) {
 		return c.samples, nil
 	}
