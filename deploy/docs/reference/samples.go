@@ -68,7 +68,8 @@ func Samples(document *contract.Public, curl string) (map[string][]Sample, error
 		for method, operation := range item.Operations() {
 			request := newSampleRequest(api, path, method, item, operation)
 			request.Authorization = curl
-			if curl == "" && schemeOf(api, operation) == template.SecurityScheme(template.AuthorizationIAM) {
+			signed := slices.Contains(schemes(api, operation), template.SecurityScheme(template.AuthorizationIAM))
+			if curl == "" && signed {
 				request.Authorization = sigv4.Curl("$AWS_REGION")
 			}
 			if request.Authorization != "" {
@@ -150,16 +151,16 @@ func newSampleRequest(
 	return r
 }
 
-// schemeOf returns the name of the first security scheme with which an operation can be called; "" for none.
-func schemeOf(api *openapi3.T, operation *openapi3.Operation) string {
+// schemes returns the sorted names of the security schemes of an operation's first alternative; nil for none.
+func schemes(api *openapi3.T, operation *openapi3.Operation) []string {
 	security := api.Security
 	if operation.Security != nil {
 		security = *operation.Security
 	}
-	if len(security) == 0 || len(security[0]) == 0 {
-		return ""
+	if len(security) == 0 {
+		return nil
 	}
-	return slices.Min(slices.Collect(maps.Keys(security[0])))
+	return slices.Sorted(maps.Keys(security[0]))
 }
 
 // credentialHeader returns the header that authorizes the request. ok is false if it needs none.
@@ -167,14 +168,16 @@ func credentialHeader(api *openapi3.T, operation *openapi3.Operation) (header sa
 	if api.Components == nil {
 		return sampleHeader{}, false
 	}
-	scheme := api.Components.SecuritySchemes[schemeOf(api, operation)]
-	switch {
-	case scheme == nil:
-	case scheme.Value.Type == "http":
-		return sampleHeader{Name: "Authorization", Value: "Bearer ", Variable: "TOKEN"}, true
-	case scheme.Value.In == openapi3.ParameterInHeader:
-		variable := strings.ToUpper(strings.TrimPrefix(strings.ReplaceAll(scheme.Value.Name, "-", "_"), "X_"))
-		return sampleHeader{Name: scheme.Value.Name, Variable: variable}, true
+	for _, name := range schemes(api, operation) {
+		scheme := api.Components.SecuritySchemes[name]
+		switch {
+		case scheme == nil:
+		case scheme.Value.Type == "http":
+			return sampleHeader{Name: "Authorization", Value: "Bearer ", Variable: "TOKEN"}, true
+		case scheme.Value.In == openapi3.ParameterInHeader:
+			variable := strings.ToUpper(strings.TrimPrefix(strings.ReplaceAll(scheme.Value.Name, "-", "_"), "X_"))
+			return sampleHeader{Name: scheme.Value.Name, Variable: variable}, true
+		}
 	}
 	return sampleHeader{}, false
 }

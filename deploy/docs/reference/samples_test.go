@@ -84,6 +84,10 @@ func TestSamples(t *testing.T) {
 	if want := `curl --aws-sigv4 "aws:amz:$AWS_REGION:execute-api" --user `; !strings.HasPrefix(required["curl"], want) {
 		t.Errorf("curl, if the document requires a signature = %s, want %s", required["curl"], want)
 	}
+	both := samples(t, strings.Replace(things, `[{"key": []}]`, `[{"absent": [], "key": []}]`, 1), "")["GET /things/{id}"]
+	if got, want := both["curl"], samples(t, things, "")["GET /things/{id}"]["curl"]; got != want {
+		t.Errorf("curl with two schemes = %s, want %s", got, want)
+	}
 	bearer := samples(t, strings.Replace(things, `[{"key": []}]`, `[{"token": []}]`, 1), "")["GET /things/{id}"]
 	for label, want := range map[string]string{
 		"curl": `-H "Authorization: Bearer $TOKEN"`, "Go": `"Bearer "+os.Getenv("TOKEN")`, "Python": `"Bearer " + os.environ["TOKEN"]`,
