@@ -24,7 +24,6 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/deploy/local/datadir"
 )
 
 // run is a local stack in a process of its own.
@@ -348,11 +347,15 @@ func TestRun_Authorization(t *testing.T) {
 				t.Errorf("error = %v, output:\n%s\nwant three successful responses to:\n%s", err, out, block)
 			}
 			if authorization == "AWS_IAM" {
-				content, err := os.ReadFile(datadir.Credentials(r.dataDir))
-				_, secret, found := strings.Cut(strings.TrimSpace(string(content)), "aws_secret_access_key = ")
+				caller, err := local.Caller(authorization, r.dataDir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				key, err := caller.Credentials.Retrieve(t.Context())
 				// The lines of requests, on stdout, have no headers.
-				if err != nil || !found || strings.Contains(r.stderr.String(), secret) {
-					t.Errorf("the startup message has the secret access key %s, or error %v:\n%s", secret, err, r.stderr.String())
+				if err != nil || key.SecretAccessKey == "" || strings.Contains(r.stderr.String(), key.SecretAccessKey) {
+					t.Errorf("the startup message has the secret access key %s, or error %v:\n%s",
+						key.SecretAccessKey, err, r.stderr.String())
 				}
 			}
 			if got, body := get(t, url+"/users/1"); got != status {

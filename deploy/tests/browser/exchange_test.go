@@ -143,17 +143,20 @@ func TestExchange_Secrets(t *testing.T) {
 	refused := s.Do(t, "GET", "/users?X-Amz-Signature=signature-"+marker+"&access_token=query-"+marker, "", stacktest.Headers{
 		"X-Amz-Security-Token": "token-" + marker, "Cookie": "session=cookie-" + marker, "X-Amzn-Trace-Id": "Root=" + traceID(2),
 	}).Want(t, 403)
-	content, err := os.ReadFile(datadir.Credentials(dir))
+	caller, err := local.Caller("AWS_IAM", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, key, _ := strings.Cut(strings.TrimSpace(string(content)), "aws_secret_access_key = ")
+	key, err := caller.Credentials.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, signature, _ := strings.Cut(signed.Header.Get("Authorization"), "Signature=")
-	if key == "" || signature == "" {
-		t.Fatalf("got the key %q and the signature %q, want both", key, signature)
+	if key.SecretAccessKey == "" || signature == "" {
+		t.Fatalf("got the key %q and the signature %q, want both", key.SecretAccessKey, signature)
 	}
 	secrets := []string{
-		key, signature, "token-" + marker, "cookie-" + marker, "signature-" + marker, "query-" + marker, ", Signature=", "Credential=",
+		key.SecretAccessKey, signature, "token-" + marker, "cookie-" + marker, "signature-" + marker, "query-" + marker, ", Signature=", "Credential=",
 	}
 	hides := func(what, content string) {
 		t.Helper()
