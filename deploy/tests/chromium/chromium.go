@@ -106,6 +106,19 @@ func Open(tb testing.TB, base, address string) *Page {
 	return p
 }
 
+// Hold returns a handler that holds back the responses of next to paths that end with suffix until released is closed.
+func Hold(next http.Handler, suffix string, released <-chan struct{}) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, suffix) {
+			select {
+			case <-released:
+			case <-r.Context().Done():
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // refuse is a proxy that rejects and records all requests to other machines, also those of workers.
 func (p *Page) refuse(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()

@@ -44,7 +44,7 @@ func document(t *testing.T) *contract.Public {
 // ofStage returns the document of a stage that requires an API key.
 func ofStage(t *testing.T) *contract.Public {
 	t.Helper()
-	return document(t).ForStage("http://127.0.0.1:1/prod", "A stack that nobody has started", "apiKey")
+	return document(t).ForStage("http://127.0.0.1:1/prod", "A stack that is not running", "apiKey")
 }
 
 func page(document *contract.Public) reference.Page {
@@ -73,8 +73,9 @@ type place struct {
 // places returns the rectangles of the operations, of their parts and of what is above them.
 func places(t *testing.T, p *chromium.Page) (all []place) {
 	t.Helper()
-	encoded := p.Text(`JSON.stringify([...document.querySelectorAll("main :is(.title, .servers select, .btn.authorize > span," +
-		" .opblock-tag, .opblock, .arrow, .opblock-summary-method, .opblock-summary-path, .opblock-summary-description)")]
+	encoded := p.Text(`JSON.stringify([...document.querySelectorAll("main :is(.title, .servers select," +
+		" .btn.authorize > span, .opblock-tag, .opblock, .arrow, .opblock-summary-method, .opblock-summary-path," +
+		" .opblock-summary-description)")]
 		.filter((it) => it.checkVisibility()).map((it) => {
 			const { x, y, width, height } = it.getBoundingClientRect();
 			return { class: it.getAttribute("class"), x, y, width, height };
@@ -96,15 +97,7 @@ func TestFirstContent(t *testing.T) {
 			t.Parallel()
 			loaded := make(chan struct{})
 			url := servePage(t, page(shown), func(next http.Handler) http.Handler {
-				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if strings.HasSuffix(r.URL.Path, "/swagger-ui-bundle.js") {
-						select {
-						case <-loaded:
-						case <-r.Context().Done():
-						}
-					}
-					next.ServeHTTP(w, r)
-				})
+				return chromium.Hold(next, "/swagger-ui-bundle.js", loaded)
 			})
 			p := chromium.Open(t, url, "")
 			p.Do(chromedp.EmulateViewport(width, 900))

@@ -213,15 +213,7 @@ func TestTraces_Loading(t *testing.T) {
 	t.Parallel()
 	loaded := make(chan struct{})
 	url := serve(t, func(pages http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/_local/api/overview" {
-				select {
-				case <-loaded:
-				case <-r.Context().Done():
-				}
-			}
-			pages.ServeHTTP(w, r)
-		})
+		return chromium.Hold(pages, "/_local/api/overview", loaded)
 	}, traffic(3)...)
 	p := chromium.Open(t, url, "_local/traces")
 	p.Want(`document.getElementById("empty").checkVisibility() + document.getElementById("count").textContent`, "false")
