@@ -50,8 +50,8 @@ func Read(deploy fs.FS) (*Document, error) {
 	return document, nil
 }
 
-// Reread reads the API document in the folder deploy again. It returns d if the source has not changed, because parsing
-// would delay a page.
+// Reread returns d if the API document in the folder deploy is unchanged, and otherwise what [Read] returns. It avoids
+// parsing the document again, which is slow.
 func (d *Document) Reread(deploy fs.FS) (*Document, error) {
 	source, err := fs.ReadFile(deploy, File)
 	if err == nil && sha256.Sum256(source) == d.digest {

@@ -35,7 +35,7 @@ type StageStatus struct {
 	Drift     []changeset.Drift `json:"drift"`  // resources that differ from the template; null if not compared
 	Alarms    map[string]string `json:"alarms"` // states by name; stateMissing for an alarm that does not exist
 	URL       string            `json:"url"`
-	// Notification is the zero value if the alarms notify nobody.
+	// Notification is the zero value if the alarms have no email subscription.
 	Notification Notification `json:"notification,omitzero"`
 	// Errors maps each part that could not be read to its error: failure, functions, alarms, notification, logs, drift, or
 	// the name of a function.

@@ -15,7 +15,7 @@ import (
 
 const alarmEmailParameter = "AlarmEmail"
 
-// Notification is the email address that alarms notify. The zero value means that they notify nobody.
+// Notification is the email subscription of the alarms. The zero value means that there is none.
 type Notification struct {
 	Email     string `json:"email"`
 	Confirmed bool   `json:"confirmed"`      // whether the owner of the address has confirmed the subscription

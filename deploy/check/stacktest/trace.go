@@ -23,8 +23,7 @@ func NewTrace() (id string, header Headers) {
 const quiet = time.Minute
 
 // WantTrace waits until the [Tree] of the trace equals want, in which STAGE and TABLE stand for the names of the stack.
-// It marks the test as failed when the trace has not changed for a minute, when the collector is closed, or after the
-// deadline.
+// The test fails if the trace does not change for a minute, if the collector is closed, or at the deadline.
 func (s *TestStack) WantTrace(tb testing.TB, id, want string) {
 	tb.Helper()
 	names := strings.NewReplacer(s.TableName, "TABLE", s.Stage(), "STAGE")
