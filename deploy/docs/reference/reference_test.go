@@ -107,9 +107,11 @@ func TestWrite(t *testing.T) {
 func TestWrite_Outline(t *testing.T) {
 	t.Parallel()
 	document, err := contract.ParsePublic([]byte(`{"openapi": "3.0.3",
-		"info": {"title": "Things", "version": "1", "description": "How <it> works"}, "tags": [{"name": "B"}, {"name": "A"}, {"name": "C"}],
+		"info": {"title": "Things", "version": "1", "description": "How <it> works"},
+		"tags": [{"name": "B"}, {"name": "A"}, {"name": "C"}],
 		"paths": {
-			"/b": {"parameters": [], "post": {"operationId": "addB", "tags": ["B"], "summary": "Add <b>", "responses": {"200": {"description": "OK"}}}},
+			"/b": {"parameters": [], "post": {
+				"operationId": "addB", "tags": ["B"], "summary": "Add <b>", "responses": {"200": {"description": "OK"}}}},
 			"/a": {"get": {"operationId": "getA", "tags": ["A", "D"], "responses": {"200": {"description": "OK"}}},
 				"delete": {"responses": {"200": {"description": "OK"}}}}}}`))
 	if err != nil {
@@ -124,12 +126,14 @@ func TestWrite_Outline(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, shown := range regexp.MustCompile(`href="(#/[^"]*)"|<pre[^>]*>([^<]*)</pre>|-description">([^<]+)<`).FindAllSubmatch(html, -1) {
+	parts := regexp.MustCompile(`href="(#/[^"]*)"|<pre[^>]*>([^<]*)</pre>|-description">([^<]+)<`)
+	for _, shown := range parts.FindAllSubmatch(html, -1) {
 		got = append(got, string(shown[1])+string(shown[2])+string(shown[3]))
 	}
 	want := []string{
 		"#/B", "#/B/addB", "Add &lt;b&gt;", "curl -X POST &#39;/b&#39;", "#/A", "#/A/getA", "curl &#39;/a&#39;",
-		"#/D", "#/D/getA", "curl &#39;/a&#39;", "#/default", "#/default/", "curl -X DELETE &#39;/a&#39;", "How &lt;it&gt; works",
+		"#/D", "#/D/getA", "curl &#39;/a&#39;", "#/default", "#/default/", "curl -X DELETE &#39;/a&#39;",
+		"How &lt;it&gt; works",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outline (-want +got):\n%s", diff)

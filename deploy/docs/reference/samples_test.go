@@ -18,7 +18,8 @@ import (
 
 // things is a document with a body that needs quoting, and with one security scheme.
 const things = `{"openapi": "3.0.3", "info": {"title": "Things", "version": "1"},
-	"servers": [{"url": "https://example.com/{stage}", "variables": {"stage": {"default": "prod"}}}], "security": [{"key": []}], "paths": {
+	"servers": [{"url": "https://example.com/{stage}", "variables": {"stage": {"default": "prod"}}}],
+	"security": [{"key": []}], "paths": {
 	"/things/{id}": {
 		"parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string", "example": "a b"}}],
 		"post": {"requestBody": {"content": {"application/json": {"example": "\"\"\"a\\\"\""}}}, "responses": {"200": {"description": "One"}}},
@@ -80,11 +81,12 @@ func TestSamples(t *testing.T) {
 	if want := `curl --config '/x' 'https://example.com/prod/things/a%20b'`; signed["curl"] != want {
 		t.Errorf("signed curl = %s, want %s", signed["curl"], want)
 	}
-	required := samples(t, strings.Replace(things, `[{"key": []}]`, `[{"sigv4": []}, {"key": []}]`, 1), "")["GET /things/{id}"]
+	const key = `[{"key": []}]`
+	required := samples(t, strings.Replace(things, key, `[{"sigv4": []}, {"key": []}]`, 1), "")["GET /things/{id}"]
 	if want := `curl --aws-sigv4 "aws:amz:$AWS_REGION:execute-api" --user `; !strings.HasPrefix(required["curl"], want) {
 		t.Errorf("curl, if the document requires a signature = %s, want %s", required["curl"], want)
 	}
-	both := samples(t, strings.Replace(things, `[{"key": []}]`, `[{"absent": [], "key": []}]`, 1), "")["GET /things/{id}"]
+	both := samples(t, strings.Replace(things, key, `[{"absent": [], "key": []}]`, 1), "")["GET /things/{id}"]
 	if got, want := both["curl"], samples(t, things, "")["GET /things/{id}"]["curl"]; got != want {
 		t.Errorf("curl with two schemes = %s, want %s", got, want)
 	}

@@ -1,6 +1,7 @@
-// indentJSON returns JSON with indented lines, with every name, string and number as received: JavaScript rounds numbers
-// to doubles, and reorders names that look like integers. Text that is not JSON is returned unchanged. It is global,
-// because this file is a classic script of the reference, which also works from the disk, and a module of the other pages.
+// indentJSON returns JSON with indented lines, with every name, string and number as received: JavaScript rounds
+// numbers to doubles, and reorders names that look like integers. Text that is not JSON is returned unchanged. It is
+// global, because this file is a classic script of the reference, which also works from the disk, and a module of the
+// other pages.
 globalThis.indentJSON = (text) => {
   try {
     JSON.parse(text);

@@ -21,7 +21,8 @@
   document.getElementById("keys").addEventListener("click", showHelp);
 
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (document.querySelector("dialog[open]")) return;
     const typing = event.target.closest("input:not([type=checkbox]), select, textarea");
     if (typing) {
       if (event.key === "Escape") {
@@ -30,7 +31,8 @@
       }
       return;
     }
-    const page = goPressed && [...document.querySelectorAll("header [data-key]")].find((it) => it.dataset.key === event.key);
+    const links = [...document.querySelectorAll("header [data-key]")];
+    const page = goPressed && links.find((it) => it.dataset.key === event.key);
     goPressed = event.key === "g";
     if (page) {
       location.assign(page.href);

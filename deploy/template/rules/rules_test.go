@@ -476,8 +476,16 @@ func mutations() []mutation {
 		{"alarm on too many metrics", nil, set("Resources GetErrorsAlarm Properties Metrics", slices.Repeat([]any{object{"MetricStat": object{"Metric": object{
 			"Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": []any{object{"Name": "FunctionName", "Value": ref("GetFunction")}}}}}}, 11)), "alarm-metric", "Resources.GetErrorsAlarm.Properties.Metrics"},
 		{"alarm without a metric", nil, drop("Resources TableErrorsAlarm Properties Metrics"), "alarm alarm-metric", "Resources.TableErrorsAlarm"},
-		{"alarm that cannot go off", nil, set("Resources GetDurationAlarm Properties Metrics 1 MetricStat Stat", "PR(10000:)"), "alarm-threshold", "Resources.GetDurationAlarm.Properties.Metrics.1"},
-		{"alarm on a share below a limit that cannot go off", nil, set("Resources GetDurationAlarm Properties Metrics 1 MetricStat Stat", "PR(:10000)"), "alarm-threshold", "Resources.GetDurationAlarm.Properties.Metrics.1"},
+		{
+			"alarm that cannot go off", nil,
+			set("Resources GetDurationAlarm Properties Metrics 1 MetricStat Stat", "PR(10000:)"),
+			"alarm-threshold", "Resources.GetDurationAlarm.Properties.Metrics.1",
+		},
+		{
+			"alarm on a share below a limit that cannot go off", nil,
+			set("Resources GetDurationAlarm Properties Metrics 1 MetricStat Stat", "PR(:10000)"),
+			"alarm-threshold", "Resources.GetDurationAlarm.Properties.Metrics.1",
+		},
 		{"alarm on a maximum that cannot go off", nil, set("Resources GetDurationAlarm Properties", object{"Namespace": "AWS/Lambda", "MetricName": "Duration", "Dimensions": []any{object{"Name": "FunctionName", "Value": ref("GetFunction")}}, "Statistic": "Maximum", "Threshold": 10000}), "alarm-threshold", "Resources.GetDurationAlarm.Properties.Threshold"},
 		{"alarm outside the composite alarm", nil, set("Resources Alarm Properties AlarmRule", object{"Fn::Sub": `ALARM("${ApiLatencyAlarm}")`}), "alarm-composite", "Resources.GetErrorsAlarm"},
 		{"negated alarm", nil, replace("Resources Alarm Properties AlarmRule Fn::Join 1 2 Fn::Sub", "ALARM", "NOT ALARM"), "alarm-composite", "Resources.GetErrorsAlarm"},

@@ -161,7 +161,8 @@ func TestKeyboard(t *testing.T) {
 	p.Do(chromedp.NavigateForward())
 	p.Want(heading, "")
 	p.Want(focused+`.includes("412")`, "true")
-	p.Do(chromedp.Navigate(s.Console + "_local/traces/" + traceID(4))) // which follows the list in the order of the Tab key
+	// The trace follows the list in the order of the Tab key.
+	p.Do(chromedp.Navigate(s.Console + "_local/traces/" + traceID(4)))
 	p.Sees("#trace-title", "412")
 	p.Text(`document.querySelector(".skip").focus()`)
 	p.Keys(kb.Enter)

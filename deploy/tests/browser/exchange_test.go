@@ -140,8 +140,10 @@ func TestExchange_Secrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	created := s.Send(t, signed).Want(t, 201)
-	refused := s.Do(t, "GET", "/users?X-Amz-Signature=signature-"+marker+"&access_token=query-"+marker, "", stacktest.Headers{
-		"X-Amz-Security-Token": "token-" + marker, "Cookie": "session=cookie-" + marker, "X-Amzn-Trace-Id": "Root=" + traceID(2),
+	query := "?X-Amz-Signature=signature-" + marker + "&access_token=query-" + marker
+	refused := s.Do(t, "GET", "/users"+query, "", stacktest.Headers{
+		"X-Amz-Security-Token": "token-" + marker, "Cookie": "session=cookie-" + marker,
+		"X-Amzn-Trace-Id": "Root=" + traceID(2),
 	}).Want(t, 403)
 	caller, err := local.Caller("AWS_IAM", dir)
 	if err != nil {
@@ -156,7 +158,8 @@ func TestExchange_Secrets(t *testing.T) {
 		t.Fatalf("got the key %q and the signature %q, want both", key.SecretAccessKey, signature)
 	}
 	secrets := []string{
-		key.SecretAccessKey, signature, "token-" + marker, "cookie-" + marker, "signature-" + marker, "query-" + marker, ", Signature=", "Credential=",
+		key.SecretAccessKey, signature, "token-" + marker, "cookie-" + marker, "signature-" + marker, "query-" + marker,
+		", Signature=", "Credential=",
 	}
 	hides := func(what, content string) {
 		t.Helper()
@@ -179,7 +182,8 @@ func TestExchange_Secrets(t *testing.T) {
 	}
 	for path, selector := range map[string]string{
 		"": "#curl code", "_local/traces": "#traces li", "_local/logs": "#lines li", "_local/map": "#nodes tr",
-		"_local/compare?a=" + traceID(1) + "&b=" + traceID(2): "#spans tr", "_local/data/users": "#items a", "_local/docs/": ".opblock",
+		"_local/compare?a=" + traceID(1) + "&b=" + traceID(2): "#spans tr", "_local/data/users": "#items a",
+		"_local/docs/": ".opblock",
 	} {
 		p.Do(chromedp.Navigate(s.Console + path))
 		p.Sees(selector, "")
@@ -189,7 +193,8 @@ func TestExchange_Secrets(t *testing.T) {
 	for _, path := range []string{
 		"/_local/api/stack", "/_local/api/traces", "/_local/api/overview", "/_local/api/map", "/_local/api/logs",
 		"/_local/api/traces/" + traceID(1), "/_local/api/traces/" + traceID(2),
-		"/_local/api/requests/" + created.Header.Get("X-Amzn-Requestid"), "/_local/api/requests/" + refused.Header.Get("X-Amzn-Requestid"),
+		"/_local/api/requests/" + created.Header.Get("X-Amzn-Requestid"),
+		"/_local/api/requests/" + refused.Header.Get("X-Amzn-Requestid"),
 		"/_local/docs/", "/_local/docs/openapi.json", "/_local/docs/openapi.yaml",
 	} {
 		hides("the response of "+path, string(pages.Do(t, http.MethodGet, path, "").Want(t, http.StatusOK).Body))

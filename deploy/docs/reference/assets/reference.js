@@ -122,7 +122,8 @@
     const focused = outline.contains(document.activeElement) && document.activeElement.getAttribute("href");
     outline.remove();
     root.hidden = false;
-    if (focused) root.querySelector(`a[href="${CSS.escape(focused)}"]`)?.closest("button")?.focus({ preventScroll: true });
+    if (!focused) return;
+    root.querySelector(`a[href="${CSS.escape(focused)}"]`)?.closest("button")?.focus({ preventScroll: true });
   };
 
   new MutationObserver(() => {
@@ -131,14 +132,16 @@
     for (const it of root.querySelectorAll("button a:not([tabindex])")) it.tabIndex = -1;
     // Swagger UI does not name some controls for screen readers.
     for (const it of root.querySelectorAll(":is(input, select, textarea):not([aria-label])")) {
-      const name = it.closest("[data-param-name]")?.dataset.paramName ?? (it.matches(".body-param__text") ? "Request body" : it.placeholder);
+      const name = it.closest("[data-param-name]")?.dataset.paramName
+        ?? (it.matches(".body-param__text") ? "Request body" : it.placeholder);
       if (name && !it.labels.length) it.setAttribute("aria-label", name);
     }
     // Swagger UI gives the label of the media type the id of its select.
     for (const it of root.querySelectorAll("label[id]:has(select[id])")) it.removeAttribute("id");
-    for (const it of root.querySelectorAll(".copy-to-clipboard button:not([aria-label])")) it.setAttribute("aria-label", "Copy");
-    for (const it of root.querySelectorAll("#servers:not([aria-label])")) it.setAttribute("aria-label", "Server");
-    for (const it of root.querySelectorAll(".examples-select-element:not([aria-label])")) it.setAttribute("aria-label", "Example");
+    const names = { ".copy-to-clipboard button": "Copy", "#servers": "Server", ".examples-select-element": "Example" };
+    for (const [selector, name] of Object.entries(names)) {
+      for (const it of root.querySelectorAll(`${selector}:not([aria-label])`)) it.setAttribute("aria-label", name);
+    }
   }).observe(root, { childList: true, subtree: true });
 
   const operations = () => [...document.querySelectorAll("#reference .opblock-summary-control")];
@@ -183,7 +186,8 @@
     load("script", { src: "assets/swagger-ui-bundle.js" }),
   ]).then(start, () => {
     const note = Object.assign(document.createElement("p"), { className: "note", role: "alert" });
-    note.textContent = "The forms cannot be loaded: check that the server of this page is running, and reload the page.";
+    note.textContent =
+      "The forms cannot be loaded: check that the server of this page is running, and reload the page.";
     document.getElementById("reference").before(note);
   })));
 })();

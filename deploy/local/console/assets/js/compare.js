@@ -11,7 +11,9 @@ const names = ["A", "B"];
 let drawn = "";
 
 live(async () => {
-  if (ids.includes("")) return showMissing("Choose two traces", "Tick two traces in the list of traces, and then Compare.");
+  if (ids.includes("")) {
+    return showMissing("Choose two traces", "Tick two traces in the list of traces, and then Compare.");
+  }
   let traces;
   try {
     traces = await Promise.all(ids.map((id) => get(`traces/${encodeURIComponent(id)}`)));
@@ -29,7 +31,9 @@ live(async () => {
 
 // showMissing says why there is nothing to compare.
 function showMissing(reason, advice) {
-  $("empty").replaceChildren(h("h2", {}, reason), h("p", { class: "muted" }, advice), h("p", {}, h("a", { href: "/_local/traces" }, "All traces")));
+  $("empty").replaceChildren(
+    h("h2", {}, reason), h("p", { class: "muted" }, advice),
+    h("p", {}, h("a", { href: "/_local/traces" }, "All traces")));
   $("empty").hidden = false;
 }
 

@@ -9,7 +9,8 @@ const { path, item: itemPath, key, list: listed, replace: replaceable, delete: d
 const collection = document.querySelector("h1").textContent;
 const title = document.title;
 
-let visited; // targets of the pages of the list up to the current one, which are also the state of the entry in the history
+// Targets of the pages of the list up to the current one, which are also the state of the entry in the history.
+let visited;
 let next; // target of the next page
 let opened; // { id, etag, text } of the open item: text as received, indented
 
@@ -69,7 +70,8 @@ async function showList() {
   }
   const { value } = response;
   const items = (Array.isArray(value) ? value : Object.values(value ?? {}).find(Array.isArray) ?? []).filter(isObject);
-  $("count").textContent = `${plural(items.length, "item")}${visited.length > 1 || next ? `, page ${visited.length}` : ""}`;
+  const page = visited.length > 1 || next ? `, page ${visited.length}` : "";
+  $("count").textContent = plural(items.length, "item") + page;
   const columns = [key, ...frequent(items)];
   $("columns").replaceChildren(...columns.map((name) => h("th", { scope: "col" }, name)));
   $("items").replaceChildren(...items.map((it) => h("tr", {}, columns.map((name, n) => (n === 0
@@ -105,7 +107,9 @@ async function showItem(id) {
 }
 
 const head = (id, ...more) => h("header", { class: "trace-head" },
-  h("p", {}, h("a", { href: location.pathname, class: "up", onclick: (event) => { event.preventDefault(); run(leave); } }, `← ${collection}`)),
+  h("p", {}, h("a", {
+    href: location.pathname, class: "up", onclick: (event) => { event.preventDefault(); run(leave); },
+  }, `← ${collection}`)),
   h("h2", { id: "item-title" }, id), more);
 
 // edit shows the form of an item with the content of a response.
@@ -118,8 +122,10 @@ function edit(id, response) {
     head(id, h("dl", { class: "facts inline" }, opened.etag && h("div", {}, h("dt", {}, "ETag"), h("dd", {}, h("code", {}, opened.etag))))),
     text,
     h("p", { class: "actions" },
-      replaceable !== undefined && h("button", { type: "button", class: "button primary", onclick: () => run(save) }, "Save"),
-      deletable !== undefined && h("button", { type: "button", class: "button danger", onclick: () => run(remove) }, "Delete"),
+      replaceable !== undefined
+        && h("button", { type: "button", class: "button primary", onclick: () => run(save) }, "Save"),
+      deletable !== undefined
+        && h("button", { type: "button", class: "button danger", onclick: () => run(remove) }, "Delete"),
       copyButton(opened.text, "Copy the item", "Copy JSON"), trace(response)));
 }
 
@@ -151,8 +157,8 @@ async function remove(confirmed = false) {
 // following returns the id of the item after another one in the list, if the list is loaded.
 const following = (id) => links()[links().findIndex((it) => it.textContent === id) + 1]?.textContent;
 
-// conflict shows the current state of an item that has changed since it was read: nothing was written. retry repeats the
-// write, with the current ETag.
+// conflict shows the current state of an item that has changed since it was read: nothing was written. retry repeats
+// the write, with the current ETag.
 async function conflict(refused, label, retry) {
   const current = await send("GET", targetOf(opened.id));
   if (!current.ok) return say(failure(refused, h("p", {}, "Nothing was written. The item cannot be read any more:")), failure(current));
@@ -238,7 +244,8 @@ async function show(before = opened?.id) {
 
 // run runs an action, and shows an error if the stack does not respond.
 const run = (action) => action().catch((err) => say(h("p", { class: "verdict fault" },
-  "The stack does not respond. Start it with ", h("code", {}, "go tool mage run"), `, and try again. (${err.message})`)));
+  "The stack does not respond. Start it with ", h("code", {}, "go tool mage run"),
+  `, and try again. (${err.message})`)));
 
 const links = () => [...$("items").querySelectorAll("a")];
 const move = (n) => () => moveFocus(links(), n);
@@ -255,7 +262,9 @@ $("next").addEventListener("click", () => {
 });
 $("previous").addEventListener("click", () => run(() => turn(visited.slice(0, -1))));
 window.addEventListener("hashchange", () => run(follow));
-window.addEventListener("popstate", () => { if (!idOf(location) && !opened) run(show); }); // to another page of the list
+window.addEventListener("popstate", () => {
+  if (!idOf(location) && !opened) run(show); // another page of the list
+});
 window.addEventListener("beforeunload", (event) => { if (changed()) event.preventDefault(); });
 keys({ j: move(1), k: move(-1), Escape: () => closeDetails() || (opened && run(leave)) });
 run(show);

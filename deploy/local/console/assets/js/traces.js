@@ -52,7 +52,8 @@ async function refresh() {
 function render() {
   showTraces(list, traces, { query: filter.query(), current, open, picked, pick });
   const loaded = total !== undefined;
-  $("count").textContent = loaded ? plural(total, "trace") + (traces.length < total ? `, the newest ${traces.length.toLocaleString()} below` : "") : "";
+  const newest = traces.length < total ? `, the newest ${traces.length.toLocaleString()} below` : "";
+  $("count").textContent = loaded ? plural(total, "trace") + newest : "";
   $("more").hidden = !loaded || traces.length >= total;
   $("compare").hidden = picked.length < 2;
   $("compare").setAttribute("href", `/_local/compare?${new URLSearchParams({ a: picked[0] ?? "", b: picked[1] ?? "" })}`);

@@ -46,7 +46,8 @@ function theme() {
 for (const [path, item] of Object.entries(openapi.paths)) {
   for (const [method, operation] of Object.entries(item)) {
     const list = samples[`${method.toUpperCase()} ${path}`];
-    if (list) operation["x-codeSamples"] = list.map(({ label, language, code }) => ({ label, lang: language, source: code }));
+    if (!list) continue;
+    operation["x-codeSamples"] = list.map(({ label, language, code }) => ({ label, lang: language, source: code }));
   }
 }
 
